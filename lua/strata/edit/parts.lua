@@ -1,4 +1,4 @@
---- New layers of the entries of one: in several parts, or in another order.
+--- New layers of the entries of old ones: in several parts, or in another order.
 --
 -- Entries keep their bytes. The merged trees before and after are compared in both views: where one differs in a path,
 -- a type, a file or its attributes, nothing is done.
@@ -20,6 +20,12 @@ local parts = {}
 ---@field comment string?  of the rows that the history gets for further layers
 ---@field named string?  created_by of a row for each of them, with the numbers of the part and of all
 ---@field compression string?  of the new layers; nil: that of the old one
+
+--- A layer, and what becomes of it.
+---@class strata.Replacement
+---@field layer integer  its number
+---@field lists integer[][]  the numbers of the entries of each new layer, in order
+---@field made strata.LayerState[]?  the new layers
 
 local BLOCK = 512
 
@@ -71,23 +77,42 @@ local function new_state(old, file, compression, done)
   }
 end
 
--- Writes a tar for each list of numbers of entries, all at the same time. Returns the states of their layers, scanned.
-local function write(state, index, lists, opts, compression)
+-- Adds a task for each new layer of a replacement. Gives their files.
+local function add_tasks(tasks, state, index, lists, opts, compression)
   local file, offset, code = plain_tar(state, index, opts)
   if not file then return nil, offset, code end
   local from = { file = file, offset = offset, compression = compression or layer.current(state).compression }
-  local tasks, files, made, ok, message = core.job(), {}, {}, true, nil
+  local files = { compression = from.compression }
   for i, numbers in ipairs(lists) do
-    files[i], message, code = add_task(tasks, layer.label(state), index, numbers, from)
+    local to, message
+    to, message, code = add_task(tasks, layer.label(state), index, numbers, from)
+    if not to then return nil, message, code end
+    files[i] = to
+  end
+  return files
+end
+
+-- Writes all new layers, at the same time, and scans them.
+local function write(states, indexes, replacements, opts, compression)
+  local tasks, files, ok, message, code = core.job(), {}, true, nil, nil
+  for i, one in ipairs(replacements) do
+    files[i], message, code = add_tasks(tasks, states[one.layer], indexes[one.layer], one.lists, opts, compression)
     ok = ok and files[i] ~= nil
     if not ok then break end
   end
   if ok then ok, message, code = job.run(tasks, opts, "writing") end
-  for i, to in ipairs(ok and files or {}) do made[i] = new_state(state, to, from.compression, tasks:task(i)) end
+  local made = {}
+  for i, one in ipairs(ok and replacements or {}) do
+    one.made = {}
+    for part, to in ipairs(files[i]) do
+      one.made[part] = new_state(states[one.layer], to, files[i].compression, tasks:task(#made + 1))
+      made[#made + 1] = one.made[part]
+    end
+  end
   tasks:close()
   if ok then ok, message, code = layer.load(made, opts) end
   if not ok then return nil, message, code end
-  return made
+  return true
 end
 
 -- ---- comparing ------------------------------------------------------------------------
@@ -150,19 +175,31 @@ local function find_difference(before, after, origin)
   return a and before:path(a) or b and after:path(b) or nil
 end
 
--- Compares what containers see of layers with what they see when one has become others.
-local function compare(states, indexes, i, made, lists)
-  local later, after, after_indexes = #made - 1, {}, {}
-  for number = 1, #states + later do
-    local old = number < i and number or number - later
-    local new = made[number - i + 1]
-    after[number] = new or states[old]
-    after_indexes[number] = new and new.index or indexes[old]
+-- The layers after the first replacements, their indexes, and for each the number of the layer that it was, or was a
+-- part of, and those of its entries there.
+local function replaced(states, indexes, replacements, count)
+  local after, after_indexes, origins, at = {}, {}, {}, 1
+  local function add(state, index, origin)
+    after[#after + 1], after_indexes[#after_indexes + 1], origins[#origins + 1] = state, index, origin
   end
+  for i, state in ipairs(states) do
+    local one = at <= count and replacements[at]
+    if one and one.layer == i then
+      for part, new in ipairs(one.made) do add(new, new.index, { layer = i, numbers = one.lists[part] }) end
+      at = at + 1
+    else
+      add(state, indexes[i], { layer = i })
+    end
+  end
+  return after, after_indexes, origins
+end
+
+-- The first path that containers see otherwise after the first replacements; false: all is alike.
+local function compare(states, indexes, replacements, count)
+  local after, after_indexes, origins = replaced(states, indexes, replacements, count)
   local function origin(from, position)
-    local numbers = lists[from - i + 1]
-    if numbers then return i, numbers[position] end
-    return from < i and from or from - later, position
+    local numbers = origins[from].numbers
+    return origins[from].layer, numbers and numbers[position] or position
   end
   for _, view in ipairs { "runtime", "spec" } do
     local one, message, code = merge.of_states(states, { indexes = indexes, view = view })
@@ -173,11 +210,26 @@ local function compare(states, indexes, i, made, lists)
     one:close()
     if other then other:close() end
     if not other then return nil, message, code end
-    if path then
-      return fail("EINVAL", "%s: a container would see another %s then", layer.label(states[i]), core.quote(path))
-    end
+    if path then return path end
   end
-  return true
+  return false
+end
+
+-- Fails unless containers see the same. The message names a layer with which that ends.
+local function check(states, indexes, replacements)
+  local low, high = 1, #replacements -- after the first `high` something is different, before `low` nothing
+  local path, message, code = compare(states, indexes, replacements, high)
+  if path == false then return true end
+  while path and low < high do
+    local middle = math.floor((low + high) / 2)
+    local found
+    found, message, code = compare(states, indexes, replacements, middle)
+    if found == nil then return nil, message, code end
+    if found then high, path = middle, found else low = middle + 1 end
+  end
+  if not path then return nil, message, code end
+  return fail("EINVAL", "%s: a container would see another %s then", layer.label(states[replacements[high].layer]),
+    core.quote(path))
 end
 
 -- ---- choosing ------------------------------------------------------------------------
@@ -259,29 +311,29 @@ local function add_rows(cfg, i, count, how)
   return true
 end
 
---- Replaces a layer by others, which have entries of it.
+--- Replaces layers by others, which have entries of them: all of them, or none.
 ---@param state strata.ImageState  its layers are settled and loaded
----@param i integer  the layer's number
 ---@param indexes userdata[]  of all layers, as merge_tar.indexes gives them; those of the new ones come into it
----@param lists integer[][]  the numbers of the entries of each, in order
+---@param replacements strata.Replacement[]  the lowest layer first
 ---@param opts strata.WorkOptions
 ---@param how strata.Division
 ---@return boolean? ok
 ---@return string? message
 ---@return string? code  "EINVAL": a container would see something else
-function parts.replace(state, i, indexes, lists, opts, how)
+function parts.replace(state, indexes, replacements, opts, how)
   local states = state.hub.layers
-  local made, message, code = write(states[i], indexes[i], lists, opts, how.compression)
-  if not made then return nil, message, code end
-  local ok
-  ok, message, code = compare(states, indexes, i, made, lists)
-  if ok then ok, message, code = add_rows(state.config, i, #made, how) end
-  if not ok then return nil, message, code end
-  layer_list.take_out(state, i)
-  table.remove(indexes, i)
-  for part, one in ipairs(made) do
-    layer_list.put_in(state, i + part - 1, layer.new(one), one.diff_id)
-    table.insert(indexes, i + part - 1, one.index)
+  local ok, message, code = write(states, indexes, replacements, opts, how.compression)
+  if ok then ok, message, code = check(states, indexes, replacements) end
+  for at = #replacements, 1, -1 do -- the numbers of those below stay
+    local i, made = replacements[at].layer, replacements[at].made
+    if ok then ok, message, code = add_rows(state.config, i, #made, how) end
+    if not ok then return nil, message, code end
+    layer_list.take_out(state, i)
+    table.remove(indexes, i)
+    for part, one in ipairs(made) do
+      layer_list.put_in(state, i + part - 1, layer.new(one), one.diff_id)
+      table.insert(indexes, i + part - 1, one.index)
+    end
   end
   layer_list.finish(state)
   return true
@@ -309,7 +361,7 @@ function parts.divide(state, i, indexes, lists, own, opts, how)
   end
   if #chosen == 0 then chosen[1], chunks[1] = lists[1], { layer = i, entries = 0 } end
   if #chosen > 1 or how.compression then
-    local ok, message, code = parts.replace(state, i, indexes, chosen, opts, how)
+    local ok, message, code = parts.replace(state, indexes, { { layer = i, lists = chosen } }, opts, how)
     if not ok then return nil, message, code end
   end
   for _, chunk in ipairs(chunks) do

@@ -11,6 +11,7 @@ local merge_tar = require "strata.edit.merge_tar"
 local misuse = require "strata.util.misuse"
 local options = require "strata.util.options"
 local order = require "strata.edit.normalize.order"
+local parts = require "strata.edit.parts"
 local printed = require "strata.util.printed"
 local rebase_history = require "strata.edit.rebase.history"
 local times = require "strata.document.time"
@@ -43,11 +44,16 @@ local function sort(state, base, counts, opts)
   local indexes
   indexes, message, code = merge_tar.indexes(states)
   if not indexes then return nil, message, code end
+  local replacements = {}
   for i, count in ipairs(counts) do
-    count.sorted, message, code = order.sort(state, base + i, indexes, opts)
-    if count.sorted == nil then return nil, message, code end
+    local numbers
+    numbers, message, code = order.find(states[base + i], indexes[base + i])
+    if numbers == nil then return nil, message, code end
+    count.sorted = numbers ~= false
+    if numbers then replacements[#replacements + 1] = { layer = base + i, lists = { numbers } } end
   end
-  return true
+  if #replacements == 0 then return true end
+  return parts.replace(state, indexes, replacements, opts, {})
 end
 
 local function run(state, edit, rules, opts)

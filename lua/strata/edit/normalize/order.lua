@@ -1,4 +1,4 @@
---- The entries of a layer in the order of their paths.
+--- The order of the entries of a layer: that of their paths.
 
 local core = require "strata.core"
 local fail = require "strata.util.fail"
@@ -6,7 +6,6 @@ local job = require "strata.util.job"
 local json = require "strata.util.json"
 local layer = require "strata.layer"
 local parent_of = require("strata.util.path").parent
-local parts = require "strata.edit.parts"
 
 local order = {}
 
@@ -74,28 +73,24 @@ local function links_behind_files(index, list)
   return out
 end
 
---- Puts the entries of a layer in the order of their paths. The layer stays when they are.
----@param state strata.ImageState  its layers are settled and loaded
----@param i integer  the layer's number
----@param indexes userdata[]  of all layers, as parts.replace takes them
----@param opts strata.WorkOptions
----@return boolean? sorted  false: it was so already
+--- The entries of a layer in the order of their paths.
+---@param state strata.LayerState
+---@param index userdata
+---@return integer[]|false|nil numbers  false: they are in order
 ---@return string? message
----@return string? code  "EINVAL": a container would see something else
-function order.sort(state, i, indexes, opts)
+---@return string? code  "EINVAL": runtimes would differ about another order
+function order.find(state, index)
   local whole, is_sorted = {}, true
-  for header in indexes[i]:globals() do whole[#whole + 1] = header.position end
-  for _, number in ipairs(links_behind_files(indexes[i], sorted_numbers(indexes[i]))) do whole[#whole + 1] = number end
+  for header in index:globals() do whole[#whole + 1] = header.position end
+  for _, number in ipairs(links_behind_files(index, sorted_numbers(index))) do whole[#whole + 1] = number end
   for at, number in ipairs(whole) do is_sorted = is_sorted and at == number end
   if is_sorted then return false end
-  local late = find_late_whiteout(indexes[i])
+  local late = find_late_whiteout(index)
   if late then
-    return fail("EINVAL", "%s: %s stands behind what it names, and runtimes differ about that",
-      layer.label(state.hub.layers[i]), core.quote(late))
+    return fail("EINVAL", "%s: %s stands behind what it names, and runtimes differ about that", layer.label(state),
+      core.quote(late))
   end
-  local ok, message, code = parts.replace(state, i, indexes, { whole }, opts, {})
-  if not ok then return nil, message, code end
-  return true
+  return whole
 end
 
 return order
