@@ -54,6 +54,8 @@ local new, state_of, is
 ---@field source strata.Source?  that it was opened from; nil: it was made anew
 ---@field opened strata.OpenedImage
 ---@field manifest strata.ImageManifest?  nil: it had none. Written by edit_manifest
+---@field descriptors {manifest: strata.ImageManifest, spans: integer[]}?  where the manifest that was asked last has those
+---  of its layers
 ---@field manifest_document {of: strata.ImageManifest, doc: strata.JSON}?  of the manifest that was edited last. Written
 ---  by edit_manifest
 ---@field annotations table<string, string>?  those that the first manifest of an image without one gets, nil for none.
@@ -149,8 +151,15 @@ local function new_hub(state, model)
     row = function(position) return history.layer_row(state.config, position, state.layers) end,
     -- The descriptor that the manifest has for the layer that was opened at a place.
     descriptor = function(origin)
-      local doc = state.manifest and core.json(state.manifest.text)
-      return doc and doc:raw("/layers/" .. ("%d"):format(origin - 1)) or nil
+      local manifest, known = state.manifest, state.descriptors
+      if not manifest then return nil end
+      if not known or known.manifest ~= manifest then
+        local doc = core.json(manifest.text)
+        known = { manifest = manifest, spans = doc and doc:spans "/layers" or {} }
+        state.descriptors = known
+      end
+      local first = known.spans[2 * origin - 1]
+      return first and manifest.text:sub(first, known.spans[2 * origin])
     end,
   }
 end
