@@ -54,8 +54,8 @@ local new, state_of, is
 ---@field source strata.Source?  that it was opened from; nil: it was made anew
 ---@field opened strata.OpenedImage
 ---@field manifest strata.ImageManifest?  nil: it had none. Written by edit_manifest
----@field descriptors {manifest: strata.ImageManifest, spans: integer[]}?  where the manifest that was asked last has those
----  of its layers
+---@field descriptors {manifest: strata.ImageManifest, spans: integer[]}?  where the manifest that was asked last has
+---  those of its layers
 ---@field manifest_document {of: strata.ImageManifest, doc: strata.JSON}?  of the manifest that was edited last. Written
 ---  by edit_manifest
 ---@field annotations table<string, string>?  those that the first manifest of an image without one gets, nil for none.

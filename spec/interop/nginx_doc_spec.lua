@@ -188,7 +188,7 @@ describe("doc/nginx.md", function()
 		end
 		local config = { architecture = "amd64", os = "linux", rootfs = { type = "layers", diff_ids = diff_ids } }
 		return docker_archive.tar({
-			{ name = "manifest.json", data = cjson.encode({ { Config = "c", RepoTags = { "zeros:1" }, Layers = names } }) },
+			{ name = "manifest.json", data = cjson.encode({ { Config = "c", RepoTags = { "z:1" }, Layers = names } }) },
 			{ name = "c", data = cjson.encode(config) },
 			{ name = "l", data = piped("zstd -qc") },
 		})
