@@ -175,8 +175,8 @@ describe("doc/nginx.md", function()
 		assert.equal(200, select(2, ask("/config")))
 	end)
 
-	-- An image that is small, so that nginx has it at once with the head of the request, and takes minutes to read: a layer
-	-- of 250 MB of zeros, which limits.ratio lets pass, 600 times.
+	-- An image that is small, so that nginx has it at once with the head of the request, and takes minutes to read:
+	-- 600 times a layer of 250 MB of zeros, which limits.ratio lets pass.
 	local function endless()
 		local header = docker_archive.header({ name = "zeros", size = 250e6 })
 		local function piped(command)
