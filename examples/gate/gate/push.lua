@@ -25,9 +25,9 @@ local function header(name)
   return type(value) ~= "table" and value or nil, type(value) == "table"
 end
 
---- For access_by_lua: reads the manifest, and answers the request when there is none that can be judged. One of more than
---- 4 MiB gets the same answer from nginx when it comes in chunks. In the phase in which a body is read, nginx may not see
---- that the client goes away, so that it is judged in a later one.
+--- For access_by_lua: reads the manifest, and answers the request when there is none that can be judged. One of more
+--- than 4 MiB gets the same answer from nginx when it comes in chunks. It is judged in a later phase: in the one in
+--- which a body is read, nginx may not see that the client goes away.
 function push.read()
   local media_type, twice = header "content-type"
   if twice or not media_type then return reply.refuse(400, "MANIFEST_INVALID", "policy: one Content-Type is wanted") end
