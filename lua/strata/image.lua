@@ -54,8 +54,7 @@ local new, state_of, is
 ---@field source strata.Source?  that it was opened from; nil: it was made anew
 ---@field opened strata.OpenedImage
 ---@field manifest strata.ImageManifest?  nil: it had none. Written by edit_manifest
----@field descriptors {manifest: strata.ImageManifest, spans: integer[]}?  where the manifest that was asked last has
----  those of its layers
+---@field descriptors {of: strata.ImageManifest, spans: integer[]}?  where those of the layers lie in the manifest
 ---@field manifest_document {of: strata.ImageManifest, doc: strata.JSON}?  of the manifest that was edited last. Written
 ---  by edit_manifest
 ---@field annotations table<string, string>?  those that the first manifest of an image without one gets, nil for none.
@@ -153,9 +152,9 @@ local function new_hub(state, model)
     descriptor = function(origin)
       local manifest, known = state.manifest, state.descriptors
       if not manifest then return nil end
-      if not known or known.manifest ~= manifest then
+      if not known or known.of ~= manifest then
         local doc = core.json(manifest.text)
-        known = { manifest = manifest, spans = doc and doc:spans "/layers" or {} }
+        known = { of = manifest, spans = doc and doc:spans "/layers" or {} }
         state.descriptors = known
       end
       local first = known.spans[2 * origin - 1]

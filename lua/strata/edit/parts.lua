@@ -25,13 +25,13 @@ local parts = {}
 ---@class strata.Replacement
 ---@field layer integer  its number
 ---@field lists integer[][]  the numbers of the entries of each new layer, in order
----@field made strata.LayerState[]?  the new layers
+---@field made strata.LayerState[]?  the new layers, once they are written
 
 local BLOCK = 512
 
 -- ---- writing ------------------------------------------------------------------------
 
--- The plain tar of a layer, verified: its file, and where it begins there.
+-- The plain tar of a layer, verified: its file, where it begins there, nil, and true when the file is for this alone.
 local function plain_tar(state, index, opts)
   local now = layer.current(state)
   if now.compression ~= "none" and index:prepared() then
@@ -42,7 +42,7 @@ local function plain_tar(state, index, opts)
       limits = state.hub.limits, threads = opts.threads, progress = opts.progress,
     }, "inflating")
     if not made then return nil, message, code end
-    return made[1].file, 0
+    return made[1].file, 0, nil, true
   end
   if index:prepared() then return now.file, now.offset end
   local tasks = core.job()
@@ -77,42 +77,24 @@ local function new_state(old, file, compression, done)
   }
 end
 
--- Adds a task for each new layer of a replacement. Gives their files.
-local function add_tasks(tasks, state, index, lists, opts, compression)
-  local file, offset, code = plain_tar(state, index, opts)
+-- Writes a tar for each list of numbers of entries, all at the same time. Returns the states of their layers, scanned.
+local function write(state, index, lists, opts, compression)
+  local file, offset, code, is_ours = plain_tar(state, index, opts)
   if not file then return nil, offset, code end
   local from = { file = file, offset = offset, compression = compression or layer.current(state).compression }
-  local files = { compression = from.compression }
+  local tasks, files, made, ok, message = core.job(), {}, {}, true, nil
   for i, numbers in ipairs(lists) do
-    local to, message
-    to, message, code = add_task(tasks, layer.label(state), index, numbers, from)
-    if not to then return nil, message, code end
-    files[i] = to
-  end
-  return files
-end
-
--- Writes all new layers, at the same time, and scans them.
-local function write(states, indexes, replacements, opts, compression)
-  local tasks, files, ok, message, code = core.job(), {}, true, nil, nil
-  for i, one in ipairs(replacements) do
-    files[i], message, code = add_tasks(tasks, states[one.layer], indexes[one.layer], one.lists, opts, compression)
+    files[i], message, code = add_task(tasks, layer.label(state), index, numbers, from)
     ok = ok and files[i] ~= nil
     if not ok then break end
   end
   if ok then ok, message, code = job.run(tasks, opts, "writing") end
-  local made = {}
-  for i, one in ipairs(ok and replacements or {}) do
-    one.made = {}
-    for part, to in ipairs(files[i]) do
-      one.made[part] = new_state(states[one.layer], to, files[i].compression, tasks:task(#made + 1))
-      made[#made + 1] = one.made[part]
-    end
-  end
+  for i, to in ipairs(ok and files or {}) do made[i] = new_state(state, to, from.compression, tasks:task(i)) end
   tasks:close()
+  if is_ours then file:close() end
   if ok then ok, message, code = layer.load(made, opts) end
   if not ok then return nil, message, code end
-  return true
+  return made
 end
 
 -- ---- comparing ------------------------------------------------------------------------
@@ -311,7 +293,7 @@ local function add_rows(cfg, i, count, how)
   return true
 end
 
---- Replaces layers by others, which have entries of them: all of them, or none.
+--- Replaces layers by others, which have entries of them.
 ---@param state strata.ImageState  its layers are settled and loaded
 ---@param indexes userdata[]  of all layers, as merge_tar.indexes gives them; those of the new ones come into it
 ---@param replacements strata.Replacement[]  the lowest layer first
@@ -322,11 +304,17 @@ end
 ---@return string? code  "EINVAL": a container would see something else
 function parts.replace(state, indexes, replacements, opts, how)
   local states = state.hub.layers
-  local ok, message, code = write(states, indexes, replacements, opts, how.compression)
-  if ok then ok, message, code = check(states, indexes, replacements) end
+  local ok, message, code
+  for _, one in ipairs(replacements) do
+    local i = one.layer
+    one.made, message, code = write(states[i], indexes[i], one.lists, opts, how.compression)
+    if not one.made then return nil, message, code end
+  end
+  ok, message, code = check(states, indexes, replacements)
+  if not ok then return nil, message, code end
   for at = #replacements, 1, -1 do -- the numbers of those below stay
     local i, made = replacements[at].layer, replacements[at].made
-    if ok then ok, message, code = add_rows(state.config, i, #made, how) end
+    ok, message, code = add_rows(state.config, i, #made, how)
     if not ok then return nil, message, code end
     layer_list.take_out(state, i)
     table.remove(indexes, i)

@@ -5,8 +5,8 @@
 local resty = {}
 
 --- Makes the gate before a thread pool; once for each worker process, in init_worker_by_lua. An unknown option
---- throws. A client that goes away cancels its jobs, unless its body was read in the same phase: nginx may not see it then.
---- So bodies are read in access_by_lua, and jobs run in content_by_lua.
+--- throws. With `shared`, a client that goes away cancels its jobs. In the phase in which a body is read nginx may not
+--- see that it goes, so that access_by_lua reads the body, and content_by_lua runs the jobs.
 ---```lua
 ----- thread_pool surgery threads=2; lua_shared_dict surgery 1m; lua_check_client_abort on;
 ----- init_worker_by_lua_block:

@@ -1346,7 +1346,7 @@ return {
   ["strata.resty"] = { text = "Image jobs inside nginx: off the event loop, a bounded number at a time. Loads only where nginx runs Lua.",
     fields = {},
     functions = {
-    { "new", "new(opts)", "Makes the gate before a thread pool; once for each worker process, in init_worker_by_lua. An unknown option\nthrows. A client that goes away cancels its jobs, unless its body was read in the same phase: nginx may not see it then.\nSo bodies are read in access_by_lua, and jobs run in content_by_lua.", "opts       strata.RestyOptions", "result     strata.Resty", "-- thread_pool surgery threads=2; lua_shared_dict surgery 1m; lua_check_client_abort on;\n-- init_worker_by_lua_block:\nsurgery = require(\"strata.resty\").new { pool = \"surgery\", threads = 2, shared = \"surgery\" }" },
+    { "new", "new(opts)", "Makes the gate before a thread pool; once for each worker process, in init_worker_by_lua. An unknown option\nthrows. With `shared`, a client that goes away cancels its jobs. In the phase in which a body is read nginx may not\nsee that it goes, so that access_by_lua reads the body, and content_by_lua runs the jobs.", "opts       strata.RestyOptions", "result     strata.Resty", "-- thread_pool surgery threads=2; lua_shared_dict surgery 1m; lua_check_client_abort on;\n-- init_worker_by_lua_block:\nsurgery = require(\"strata.resty\").new { pool = \"surgery\", threads = 2, shared = \"surgery\" }" },
     },
   },
   ["strata.stream"] = { text = "Streams that are pushed, for hosts that must not block: nothing here reads or writes a stream of the host, and\nnothing calls back from C.",
