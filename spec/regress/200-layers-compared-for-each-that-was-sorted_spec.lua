@@ -2,7 +2,10 @@
 -- 200 of them took 14 seconds. All are compared at once.
 
 local archive = require "spec.support.archive"
+local process = require "spec.support.process"
+local shell = require "spec.support.shell"
 local steps = require "spec.support.steps"
+local tmp = require "spec.support.tmp"
 
 describe("sorting the entries of many layers", function()
 	local bench
@@ -41,6 +44,18 @@ describe("sorting the entries of many layers", function()
 				assert.equal(count, #assert(img:normalize({ epoch = 1, sort = true })).layers)
 			end
 		end)
+	end)
+
+	it("holds one file for each compressed layer, not what it inflates to as well", function()
+		local dir = tmp.dir()
+		local path = dir:file("gzip.tar")
+		assert(image(40, {}):save(path, { format = "oci-archive", compression = "gzip" }))
+		local done = shell.run({ "sh", "-c", "ulimit -n 80 && exec " .. process.lua(([[
+			local img = assert(require("strata").open(%q))
+			assert(img:normalize({ epoch = 1, sort = true }))
+			io.write("sorted")]]):format(path)) })
+		dir:remove()
+		assert.equal("sorted", done.stdout, done.stderr)
 	end)
 
 	it("names the first layer that cannot be sorted", function()
