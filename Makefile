@@ -74,7 +74,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wun
 	-Wconversion -Wsign-conversion -Wdouble-promotion -Wnull-dereference -Wcast-align \
 	-Wredundant-decls -Wold-style-definition
 # What only one compiler knows, or only on some machines.
-supported = $(shell echo 'int x;' | $(CC) -Werror $(1) -x c -c -o /dev/null - 2>/dev/null && echo '$(1)')
+supported = $(shell $(CC) -Werror $(1) -x c -fsyntax-only /dev/null 2>/dev/null && echo '$(1)')
 WARNINGS += $(foreach w,-Wlogical-op -Wduplicated-cond -Wduplicated-branches,$(call supported,$w))
 
 HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
@@ -82,11 +82,12 @@ HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
 HARDENING_LINK := -Wl,-z,relro,-z,now,-z,noexecstack
 
 PKGS         := $(CORE_PKGS) $(ARCHIVE_PKGS) $(HTTP_PKGS)
+PKG_CFLAGS   := $(call pkg,--cflags $(PKGS))
 CORE_LIBS    := $(call pkg,--libs $(CORE_PKGS))
 ARCHIVE_LIBS := $(call pkg,--libs $(ARCHIVE_PKGS))
 HTTP_LIBS    := $(call pkg,--libs $(HTTP_PKGS))
 ALL_CFLAGS   = -std=c11 -D_GNU_SOURCE -Isrc -fPIC -fvisibility=hidden -pthread $(WARNINGS) $(HARDENING) $(DEFINES) \
-	$(call pkg,--cflags $(PKGS)) $(CPPFLAGS) $(CFLAGS)
+	$(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 SAY          = $(if $(V),,$(if $(QUIET),@,@echo '  $@' && ))
 COMPILE      = $(CC) $(ALL_CFLAGS) -MMD -MP
 LINK_MODULE  = $(CC) $(ALL_CFLAGS) $(HARDENING_LINK) $(LDFLAGS) -shared -Wl,--version-script=src/strata.map
@@ -301,6 +302,10 @@ random: build $(BUILD)/c/splice_test ## the specs of random input with seeds tha
 	@STRATA_BUILD=$(BUILD) STRATA_SEED=$${STRATA_SEED:-$$(($$(date +%s) % 1000000 * 1000))} \
 		STRATA_STACKS=$(or $(STACKS),2000) STRATA_EDITS=$(or $(EDITS),200) STRATA_ONLY='$(RANDOM_SPECS)' spec/run lua5.4
 
+runtimes: build ## ask Docker, containerd, podman and umoci about all images on which they differ, and STACKS random ones
+	@STRATA_BUILD=$(BUILD) STRATA_SEED=$${STRATA_SEED:-$$(($$(date +%s) % 1000000 * 1000))} STRATA_ALL=1 \
+		STRATA_STACKS=$(or $(STACKS),200) STRATA_ONLY='runtimes_field_spec runtimes_random_spec' spec/run interop
+
 $(BUILD)/libstrata.a: $(FUZZ_OBJS)
 	$(SAY)rm -f $@ && $(AR) rcs $@ $^
 
@@ -333,7 +338,7 @@ LINTED := $(BUILD)/lint
 lint: ## every check that runs nothing: compilers, luacheck, clang-format ...
 	@$(MAKE) build ctests BUILD=$(LINTED) CFLAGS='$(filter-out -Werror,$(CFLAGS)) -Werror'
 	@! command -v clang >/dev/null || \
-	$(MAKE) build ctests BUILD=$(BUILD)/lint-clang CC=clang HARDENING= CFLAGS='-O0 -Werror'
+	$(MAKE) build ctests BUILD=$(BUILD)/lint-clang CC=clang HARDENING= CFLAGS='-O0 -Werror' LUA_VERSIONS='$(EXTREMES)'
 	@$(MAKE) musl arm64
 	@$(MAKE) tidy
 	@STRATA_BUILD=$(LINTED) .ci/lint
@@ -365,8 +370,10 @@ $(BUILD)/headers: Makefile
 		else ln -sf "$$found" $@.new; fi; done
 	@mv $@.new $@
 
-# Only of those Luas whose headers differ most.
-objects: $(CORE_OBJS) $(HTTP_OBJS) $(foreach v,$(sort $(firstword $(LUA_VERSIONS)) $(LATEST)), \
+# Those Luas whose headers differ most.
+EXTREMES = $(sort $(firstword $(LUA_VERSIONS)) $(LATEST))
+
+objects: $(CORE_OBJS) $(HTTP_OBJS) $(foreach v,$(EXTREMES), \
 	$(patsubst src/%.c,$(BUILD)/lua$v/obj/%.o,$(LUA_SRCS) $(ARCHIVE_SRCS) $(HTTP_BINDING)))
 
 # Each source once more only when it, a header or what is checked has changed.
@@ -460,4 +467,4 @@ clean: ## remove everything that was built
 
 FORCE:
 .PHONY: help build demo one-lua check one-check test spec ctest ctests sanitize tsan valgrind fuzz fuzz-replay fuzzers \
-	coverage lint tidy bench bench-registry bench-nginx bench-fleet deps deps-test doc types man completions install clean random FORCE sweep
+	coverage lint tidy bench bench-registry bench-nginx bench-fleet deps deps-test doc types man completions install clean random runtimes FORCE sweep

@@ -1,6 +1,9 @@
 -- What Docker, containerd, podman and umoci make of images on which they differ, or of which others were seen to err:
 -- spec/support/runtime_inputs.lua has the images, runtime_inputs.txt what each runtime shows. And what strata shows of
 -- them, beside the default runtimes.
+--
+-- Runtimes start a process for each layer. So they are asked about each SHARE-th image, and for the others their model
+-- stands, which says what runtime_inputs.txt says; with STRATA_ALL=1 (`make runtimes`) they are asked about all.
 
 local docker = require "spec.support.docker"
 local literal_views = require "spec.support.literal_views"
@@ -116,16 +119,37 @@ end
 
 -- ---- asking --------------------------------------------------------------------------------
 
+local SHARE = 6
+
+-- The model reads layers, and so knows neither of tags nor of what is no tar.
+local function is_asked(i, input)
+	return os.getenv("STRATA_ALL") == "1" or input.alone or input.raw or i % SHARE == 0
+end
+
+local function answer_of_model(input)
+	local answer = {}
+	for _, reader in ipairs(runtimes.ALL) do
+		local rows, refused = runtime_model.look(input.layers, reader)
+		answer[reader] = { rows = rows, refused = refused }
+	end
+	return answer
+end
+
 -- All images at once, since to load one by one takes several times as long; but for those of which the names matter.
 local function ask_all()
-	local dir, found = tmp.dir(tmp.for_peers()), { paths = {}, answers = {} }
+	local dir, found = tmp.dir(tmp.for_peers()), { paths = {}, answers = {}, asked = {} }
 	local together, alone = { doubtful = {} }, {}
 	for i, input in ipairs(runtime_inputs.list) do
 		local path = dir:file(i .. ".tar")
 		found.paths[input.name] = path
 		pack.image(path, input.layers, nil, input)
-		local list = input.alone and alone or together
-		list[#list + 1] = { name = input.name, path = path, doubtful = is_refused(expected[input.name]) }
+		found.asked[input.name] = is_asked(i, input)
+		if found.asked[input.name] then
+			local list = input.alone and alone or together
+			list[#list + 1] = { name = input.name, path = path, doubtful = is_refused(expected[input.name]) }
+		else
+			found.answers[input.name] = answer_of_model(input)
+		end
 	end
 	for _, list in ipairs({ together, alone }) do
 		local paths, doubtful = {}, {}
@@ -206,7 +230,8 @@ describe("runtimes", function()
 	it("are what the model of them says", function()
 		local found = found_of_all()
 		for _, input in ipairs(found and runtime_inputs.list or {}) do
-			for _, reader in ipairs(input.raw and {} or input.alone and runtimes.DEFAULT or runtimes.ALL) do
+			local has_model = found.asked[input.name] and not input.raw
+			for _, reader in ipairs(not has_model and {} or input.alone and runtimes.DEFAULT or runtimes.ALL) do
 				local rows, refused = runtime_model.look(input.layers, reader)
 				local answer = found.answers[input.name][reader]
 				local message = ("%s, %s: %s"):format(input.name, reader, tostring(refused or answer.refused))

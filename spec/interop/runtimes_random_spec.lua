@@ -41,7 +41,7 @@ end
 
 local KINDS = {
 	{
-		name = "by default", readers = runtimes.DEFAULT, made_for = { "docker overlay2" }, count = 60,
+		name = "by default", readers = runtimes.DEFAULT, made_for = { "docker overlay2" }, count = 20,
 		-- What strata makes of them, beside what all readers do, when they all take them.
 		unlike_strata = function(_, path, answers)
 			if is_refused(answers) then
@@ -51,7 +51,7 @@ local KINDS = {
 		end,
 	},
 	{
-		name = "by the letter", readers = literal_views.READERS, made_for = { "docker vfs", "umoci" }, count = 40,
+		name = "by the letter", readers = literal_views.READERS, made_for = { "docker vfs", "umoci" }, count = 20,
 		unlike_strata = function(layers, path, answers)
 			return literal_views.differences(runtime_views.strata(path, "spec"), answers, layers)
 		end,
