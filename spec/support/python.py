@@ -1,5 +1,5 @@
-"""Runs Python scripts for the specs, each in a fork of one process that stays: to start Python takes
-longer than most of what they do.
+"""Runs Python scripts for the specs, one after the other in one process: to start Python, and where pages are dear to
+fork it, takes longer than most of what they do.
 
     python.py FIFO
 
@@ -7,69 +7,51 @@ A request comes through the FIFO: a line with a length, then so many bytes of JS
 stands for a byte: {"name", "script", "words" with NULs between, "input"}. The answer goes to standard
 output: a line with the exit status and the lengths of what the script wrote to standard output and to
 standard error, then both. A line before the first answer says that the FIFO is open.
+
+A script has names of its own, and sys.argv, stdin, stdout and stderr. What else it changes in the process, and the
+descriptors that it opens by number, it puts back itself.
 """
-import gzip
-import hashlib
 import io
 import json
 import os
-import posixpath
-import random
-import stat
 import sys
-import tarfile
 import traceback
 
 compiled = {}
 
 
-def run(request):
-    """In the child: never returns."""
-    status = 1
+def status_of(script, name):
+    """Runs a script, returns its exit status."""
     try:
-        words = request["words"].encode("latin-1").decode("utf-8", "surrogateescape")
-        sys.argv = [request["name"]] + words.split("\0")
-        exec(compiled[request["script"]], {"__name__": "__main__"})
-        status = 0
+        if script not in compiled:
+            compiled[script] = compile(script.encode("latin-1").decode("utf-8"), name, "exec")
+        exec(compiled[script], {"__name__": "__main__"})
+        return 0
     except SystemExit as why:
-        status = why.code if isinstance(why.code, int) else 1 if why.code else 0
+        if why.code is None or isinstance(why.code, int):
+            return why.code or 0
+        print(why.code, file=sys.stderr)
+        return 1
     except BaseException:
         traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+        return 1
 
 
-def fork(request, files):
-    if request["script"] not in compiled:
-        source = request["script"].encode("latin-1").decode("utf-8")
-        compiled[request["script"]] = compile(source, request["name"], "exec")
-    child = os.fork()
-    if child == 0:
-        for descriptor, file in enumerate(files):
-            os.dup2(file, descriptor)
-        run(request)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def text(data=b""):
+    return io.TextIOWrapper(io.BytesIO(data), "utf-8", "surrogateescape", write_through=True)
 
 
 def answer(request):
-    files = [os.memfd_create(name) for name in ("input", "output", "errors")]
-    with os.fdopen(os.dup(files[0]), "wb") as file:
-        file.write(request.get("input", "").encode("latin-1"))
-    os.lseek(files[0], 0, os.SEEK_SET)
-    status = fork(request, files)
-    texts = []
-    for file in files[1:]:
-        os.lseek(file, 0, os.SEEK_SET)
-        with os.fdopen(os.dup(file), "rb") as copy:
-            texts.append(copy.read())
-    for file in files:
-        os.close(file)
-    return b"%d %d %d\n" % (status, len(texts[0]), len(texts[1])) + texts[0] + texts[1]
+    words = request["words"].encode("latin-1").decode("utf-8", "surrogateescape")
+    sys.argv = [request["name"]] + words.split("\0")
+    sys.stdin, sys.stdout, sys.stderr = text(request.get("input", "").encode("latin-1")), text(), text()
+    status = status_of(request["script"], request["name"])
+    written = [file.buffer.getvalue() for file in (sys.stdout, sys.stderr)]
+    return b"%d %d %d\n" % (status, len(written[0]), len(written[1])) + written[0] + written[1]
 
 
 def main(path):
-    # Forks have their own standard output: this one is the server's.
+    # Scripts have their own standard output: this one is the server's.
     with open(path, "rb") as requests, os.fdopen(os.dup(1), "wb") as answers:
         answers.write(b"open\n")
         answers.flush()

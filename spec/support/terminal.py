@@ -47,3 +47,4 @@ else:
     status = os.waitpid(pid, 0)[1]
 status = os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 json.dump({"answers": [a.decode("utf-8", "replace").replace("\r", "") for a in answers], "status": status}, sys.stdout)
+os.close(terminal)
