@@ -9,6 +9,7 @@ local strata = require "strata"
 local tmp = require "spec.support.tmp"
 
 local raw, null, types = oci_layout.raw, oci_layout.null, oci_layout.types
+local written = 0 -- layouts
 local dir, place, before
 
 -- The files that are open, without what is garbage.
@@ -59,9 +60,9 @@ end
 
 -- As a directory and as an archive.
 local function each_way(made, check)
-	check(made:directory(dir:file("layout")))
-	check(made:archive(dir:file("layout.tar")))
-	shell.check({ "rm", "-rf", dir:file("layout"), dir:file("layout.tar") })
+	written = written + 1
+	check(made:directory(dir:file("layout" .. written)))
+	check(made:archive(dir:file("layout" .. written .. ".tar")))
 end
 
 local function refuse_open(path, code, parts, opts)

@@ -1,7 +1,7 @@
 --- OCI image layouts written by hand, as a directory and, through GNU tar, as an archive.
 --
--- Documents are tables that a spec may change before they become blobs, or texts as they are. Digests come
--- from sha256sum and openssl, compressed layers from gzip and zstd.
+-- Documents are tables that a spec may change before they become blobs, or texts as they are. Compressed layers come
+-- from gzip and zstd.
 
 local archive = require "spec.support.docker_archive"
 local shell = require "spec.support.shell"
@@ -112,12 +112,19 @@ end
 
 -- ---- blobs ------------------------------------------------------------------------------------------
 
---- What a command makes of bytes.
+local filtered = {}
+
+--- What a command makes of bytes, always the same. What it made of few is kept: specs build the same layers again.
 ---@param bytes string
 ---@param command string for sh
 ---@return string
 function oci_layout.filter(bytes, command)
-	return (shell.check({ "sh", "-c", command, input = bytes }))
+	local key = #bytes <= 65536 and command .. "\0" .. bytes
+	local made = key and filtered[key] or shell.check({ "sh", "-c", command, input = bytes })
+	if key then
+		filtered[key] = made
+	end
+	return made
 end
 
 ---@param bytes string
@@ -292,12 +299,9 @@ function oci_layout.blob_name(digest)
 end
 
 local function put(path, files)
-	local directories = {}
-	for name in pairs(files) do
-		directories[#directories + 1] = path .. "/" .. (name:match("^(.*)/") or ".")
-	end
-	shell.check({ "mkdir", "-p", (table.unpack or unpack)(directories) })
+	tmp.make(path)
 	for name, bytes in pairs(files) do
+		tmp.make(path .. "/" .. (name:match("^(.*)/") or "."))
 		shell.write(path .. "/" .. name, bytes)
 	end
 end

@@ -2,24 +2,25 @@
 -- left behind.
 
 local assert = require "luassert"
+local lfs = require "lfs"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 
 local refusal = {}
 
-local function pid()
-	local file = assert(io.open("/proc/self/stat", "r"))
-	local number = file:read("*l"):match("^%d+")
-	file:close()
-	return number
-end
-
---- The descriptors of files that this process has open, a line each with what it leads to. Pipes are not
---- counted: the one that asks is in the midst of being set up.
+--- The descriptors of files that this process has open, a line each with what it leads to. Pipes, sockets and the
+--- directory that is looked at are not counted.
 ---@return string
 function refusal.descriptors()
-	local script = 'find "$1" -type l -lname "/*" -printf "%f %l\\n" 2>/dev/null || :'
-	return shell.sh(script, ("/proc/%s/fd"):format(pid()))
+	local lines = {}
+	for name in lfs.dir("/proc/self/fd") do
+		local target = lfs.symlinkattributes("/proc/self/fd/" .. name, "target")
+		if target and target:find("^/") and not target:find("^/proc/%d+/fd$") then
+			lines[#lines + 1] = name .. " " .. target
+		end
+	end
+	table.sort(lines)
+	return table.concat(lines, "\n")
 end
 
 --- Three values: nil, a message of one printable line, a code.

@@ -1,5 +1,6 @@
 --- Temporary directories for specs. What a spec forgets to remove goes at the end of the run.
 
+local lfs = require "lfs"
 local once = require "spec.support.once"
 local shell = require "spec.support.shell"
 
@@ -31,17 +32,42 @@ end
 ---@return string[]
 function Dir:names()
 	local names = {}
-	for name in shell.check({ "ls", "-A", self.path, env = { LC_ALL = "C" } }):gmatch("[^\n]+") do
-		names[#names + 1] = name
+	for name in lfs.dir(self.path) do
+		if name ~= "." and name ~= ".." then
+			names[#names + 1] = name
+		end
 	end
+	table.sort(names)
 	return names
 end
 
--- Directories that their own user may not look into, too.
-local REMOVE = 'rm -rf -- "$1" 2>/dev/null || { chmod -R u+rwX -- "$1" && rm -rf -- "$1"; }'
+--- Makes a directory, and those above it that are not there.
+---@param path string
+function tmp.make(path)
+	if lfs.attributes(path, "mode") ~= "directory" then
+		tmp.make(assert(path:match("^(.+)/[^/]*$")))
+		assert(path:match("/%.?$") or lfs.mkdir(path))
+	end
+end
 
+-- Directories that their own user may not look into, too.
+local REMOVE = 'rm -rf -- "$@" 2>/dev/null || { chmod -R u+rwX -- "$@" && rm -rf -- "$@"; }'
+
+-- Directories are made and removed so many at a time, since each program that is started takes longer than the work.
+local STOCK, BATCH = 64, 16
+
+--- Nobody needs what is in it any more. It goes together with others.
 function Dir:remove()
-	shell.sh(REMOVE, self.path)
+	local unused = once.get("tmp.unused", function()
+		return {}
+	end)
+	unused[#unused + 1] = self.path
+	if #unused == BATCH then
+		shell.sh(REMOVE, (table.unpack or unpack)(unused))
+		for i = 1, BATCH do
+			unused[i] = nil
+		end
+	end
 end
 
 --- Where the directories of this run stand. A shell at the end of a pipe removes it: at the end of the
@@ -49,7 +75,7 @@ end
 local function root(parent)
 	return once.get("tmp.root " .. parent, function()
 		local path = shell.check({ "mktemp", "-d", parent .. "/strata-spec.XXXXXX" }):match("^[^\n]+")
-		local script = "trap '' INT HUP TERM; cat >/dev/null; " .. REMOVE:gsub("%$1", path)
+		local script = "trap '' INT HUP TERM; cat >/dev/null; " .. REMOVE:gsub("%$@", path)
 		return { path = path, pipe = assert(io.popen(script, "w")) }
 	end, function(made)
 		made.pipe:close()
@@ -74,9 +100,6 @@ function tmp.for_peers()
 		return #parent <= 30 and parent or "/tmp"
 	end)
 end
-
--- Directories are made so many at a time, since each program that is started takes longer than the work.
-local STOCK = 64
 
 --- A new, empty directory.
 ---@param parent? string $TMPDIR or /tmp unless given
