@@ -83,7 +83,7 @@ describe("through the gate", function()
 				"docker://" .. to })
 			assert.equal(name == "good", ok, message)
 			if ok then
-				podman.call({ "rmi", "--all", "--force" })
+				podman.forget()
 				podman.call({ "pull", "--quiet", "--tls-verify=false", to })
 			else
 				refused({ status = 1, stderr = tostring(message), stdout = "" }, "team/evil")

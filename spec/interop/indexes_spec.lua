@@ -60,7 +60,7 @@ describe("an index that was made and edited", function()
 			assert.equal("[/platform linux/s390x]", taken(source, "s390x"))
 			shell.check({ "skopeo", "--insecure-policy", "copy", "--quiet", "--all", source, "dir:" .. dir:file("all") })
 			if format == "oci-archive" then -- podman makes a name of the path of a directory, and refuses upper case in it
-				podman.call({ "rmi", "--all", "--force" })
+				podman.forget()
 				local id = podman.call({ "pull", "--quiet", "--arch", "arm64", source }):match("%x+")
 				assert.equal(other.id, "sha256:" .. id)
 			end
@@ -135,7 +135,7 @@ describe("an index that was made and edited", function()
 				local told = docker.inspect(name .. ":2")
 				assert.equal(id, told.Id)
 				assert.same({ name .. "@" .. made.digest }, told.RepoDigests)
-				podman.call({ "rmi", "--all", "--force" })
+				podman.forget()
 				local pulled = podman.call({ "pull", "--quiet", "--tls-verify=false", "--arch", platform:match("/(.*)"),
 					name .. ":2" }):match("%x+")
 				assert.equal(id, "sha256:" .. pulled)

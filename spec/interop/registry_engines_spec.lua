@@ -88,7 +88,7 @@ describe("by docker-registry:", function()
 
 	it("podman pulls what strata has pushed, edited and indexed, and strata what podman has pushed", function()
 		start("podman")
-		podman.call({ "rmi", "--all", "--force" })
+		podman.forget()
 		assert(image():save(dir:file("app.tar"), { format = "docker" }))
 		local first = assert(strata.open(dir:file("app.tar")))
 		assert(first:save(ref("app:0"), { registry = hub }))

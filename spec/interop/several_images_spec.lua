@@ -107,7 +107,7 @@ describe("images for two platforms under one name", function()
 			if format == "oci" then
 				return -- podman makes a name of the path of a directory, and refuses upper case in it
 			end
-			podman.call({ "rmi", "--all", "--force" })
+			podman.forget()
 			local id = podman.call({ "pull", "--quiet", "--arch", "arm64", prefix .. target .. ":1" }):match("%x+")
 			assert.equal(arm.id, "sha256:" .. id)
 		end)
