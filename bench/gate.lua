@@ -5,11 +5,11 @@
 --   GIGABYTES       size of the image's layer (1)
 
 local gate = require "spec.support.gate"
-local nginx = require "spec.support.nginx"
 local oci_layout = require "spec.support.oci_layout"
 local probes = require "bench.probes"
 local shell = require "spec.support.shell"
 local tmp = require "spec.support.tmp"
+local waiting = require "spec.support.waiting"
 
 local PROBES, RATE = probes.number("PROBES", 500), probes.number("RATE", 50)
 local GIGABYTES = probes.number("GIGABYTES", 1)
@@ -57,7 +57,7 @@ local ok, failure = xpcall(function()
   shell.write(work:file("stop"), "")
   local times = {}
   for number = 1, 2 do
-    local text = nginx.wait("the judgements", function()
+    local text = waiting.till("the judgements", function()
       return shell.read(work:file("done" .. number)):match("^(.*)end\n$")
     end)
     for status, time in text:gmatch("(%d+) ([%d.]+)\n") do

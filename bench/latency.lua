@@ -10,6 +10,7 @@ local nginx = require "spec.support.nginx"
 local probes = require "bench.probes"
 local shell = require "spec.support.shell"
 local tmp = require "spec.support.tmp"
+local waiting = require "spec.support.waiting"
 local zeros = require "spec.support.zeros"
 
 local number = probes.number
@@ -60,7 +61,7 @@ local ok, failure = xpcall(function()
   probes.print(("2 jobs edit and compress an image of %g GB"):format(GIGABYTES),
     probes.run(server.url .. "/images", PROBES, RATE))
   shell.write(stop, "")
-  local done = nginx.wait("the jobs", function()
+  local done = waiting.till("the jobs", function()
     local text = shell.run { "cat", stop .. ".done" }.stdout
     local a, b = text:match("^(%d+)\n(%d+)\n$")
     return a and a + b

@@ -7,6 +7,7 @@ local remote = require "spec.support.remote"
 local shell = require "spec.support.shell"
 local skip = require "spec.support.skip"
 local strata = require "strata"
+local waiting = require "spec.support.waiting"
 
 local JOBS = 60
 
@@ -114,7 +115,7 @@ describe("a fleet whose parts die:", function()
 		local workers = { here:worker("--lease", "2", "--crashes", "1000"), here:worker("--lease", "2", "--crashes", "1000") }
 		for i = 1, 2 do
 			local before = here:length()
-			fleet.wait("some more are done", function()
+			waiting.till("some more are done", function()
 				return here:length() <= before - 10
 			end)
 			here.redis:kill()
@@ -150,7 +151,7 @@ describe("a fleet whose parts die:", function()
 		gated(gate)
 		here:enqueue({ ref("app", 1) }, "--to", ref("gone", "1"), "gate", "fleet=gone")
 		local worker = here:worker("--lease", "1", "--crashes", "1000")
-		fleet.wait("the job is taken", function()
+		waiting.till("the job is taken", function()
 			return here.redis:call("XPENDING", "fleet:jobs", "workers"):match("^1\n")
 		end)
 		here.redis:kill()
@@ -167,7 +168,7 @@ describe("a fleet whose parts die:", function()
 		gated(gate)
 		here:enqueue({ ref("app", 1) }, "--to", ref("slept", "1"), "gate", "fleet=slept")
 		local sleeper = here:worker("--lease", "2")
-		fleet.wait("the job is taken", function()
+		waiting.till("the job is taken", function()
 			return here.redis:call("XPENDING", "fleet:jobs", "workers"):match("^1\n")
 		end)
 		sleeper:signal("STOP")
@@ -193,7 +194,7 @@ describe("a fleet whose parts die:", function()
 		here:enqueue({ ref("app", 1) }, "--to", ref("stopped", "1"), "gate", "fleet=stopped")
 		for i, how in ipairs({ "TERM", "HUP", "KILL" }) do -- the last one kills the shell that has started it
 			local worker = here:worker("--lease", "600")
-			fleet.wait("the job is taken", function()
+			waiting.till("the job is taken", function()
 				return here.redis:call("XPENDING", "fleet:jobs", "workers"):match("^1\n")
 			end)
 			worker:signal(how, true)
@@ -224,7 +225,7 @@ describe("a fleet whose parts die:", function()
 			workers[i] = here:worker("--queue", "twice" .. i, "--until-empty")
 		end
 		for i = 1, 2 do
-			fleet.wait("both have it", function()
+			waiting.till("both have it", function()
 				return here.redis:call("XPENDING", ("twice%d:jobs"):format(i), "workers"):match("^1\n")
 			end)
 		end

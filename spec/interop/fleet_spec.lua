@@ -7,6 +7,7 @@ local remote = require "spec.support.remote"
 local shell = require "spec.support.shell"
 local skip = require "spec.support.skip"
 local strata = require "strata"
+local waiting = require "spec.support.waiting"
 
 -- Jobs over which the memory of a worker is looked at.
 local MANY = tonumber(os.getenv("STRATA_FLEET_JOBS")) or 200
@@ -267,12 +268,12 @@ describe("a fleet:", function()
 		local env = ("LUA_PATH=%s LUA_CPATH=%s"):format(shell.quote(package.path), shell.quote(package.cpath))
 		local command = "%s lua5.4 examples/fleet/enqueue.lua --redis %s --limit 7 label team=shop <%s >%s 2>&1"
 		local pipe = io.popen(command:format(env, here.redis.path, refs, log), "w")
-		fleet.wait("enqueue waits", function()
+		waiting.till("enqueue waits", function()
 			return shell.read(log):find("7 jobs are not done; waiting", 1, true)
 		end)
 		assert.equal(7, here:length())
 		local worker, before, highest = here:worker(), nil, 0
-		fleet.wait("all are done", function()
+		waiting.till("all are done", function()
 			highest = math.max(highest, here:length())
 			local done = here:count("done")
 			if not before and done >= MANY / 4 then

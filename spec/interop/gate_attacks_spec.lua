@@ -4,10 +4,10 @@ local cjson = require "cjson"
 local core = require "strata.core"
 local curl = require "spec.support.curl"
 local gate = require "spec.support.gate"
-local nginx = require "spec.support.nginx"
 local oci_layout = require "spec.support.oci_layout"
 local registry = require "spec.support.registry"
 local shell = require "spec.support.shell"
+local waiting = require "spec.support.waiting"
 
 local it = gate.missing() and function(name)
 	pending(name .. ": " .. gate.missing())
@@ -483,7 +483,7 @@ for got in answers: print(*re.findall(rb"HTTP/1\.1 (\d+)".decode(), got.decode("
 		assert.equal(201, own:manifest("reads", "1", text_of(good)).status)
 		server.dir:write("layers.lua", "return 0")
 		shell.check({ "kill", "-HUP", tostring(own.pid) })
-		nginx.wait("the new policy", function()
+		waiting.till("the new policy", function()
 			return own:manifest("reads", "2", text_of(good)).status == 403
 		end)
 	end)

@@ -11,6 +11,7 @@ local ports = require "spec.support.ports"
 local shell = require "spec.support.shell"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
+local waiting = require "spec.support.waiting"
 
 local DOC = shell.read("doc/nginx.md")
 local TREE = shell.check({ "pwd" }):match("[^\n]+")
@@ -74,7 +75,7 @@ describe("doc/nginx.md", function()
 		for _, options_of in ipairs({ { "-t" }, {} }) do
 			shell.check({ "nginx", "-c", dir:file("strata.conf"), options_of[1], env = { PATH = shell.PATH } })
 		end
-		pid = nginx.wait("nginx", function()
+		pid = waiting.till("nginx", function()
 			return shell.run({ "cat", dir:file("pid") }).stdout:match("%d+")
 		end)
 	end)
@@ -132,7 +133,7 @@ describe("doc/nginx.md", function()
 		assert.is_true(img:verify())
 		assert.same({ "app:slim", "UTC" }, { img.tags[1], img.config:get_env("TZ") })
 		assert.is_false(img:rootfs():exists("usr/share/doc") or img:rootfs():exists("home"))
-		nginx.wait("the files to go", function()
+		waiting.till("the files to go", function()
 			return left() == ""
 		end)
 	end)
@@ -169,7 +170,7 @@ describe("doc/nginx.md", function()
 		assert(img:save(big))
 		assert.equal(200, select(2, ask("/edit?env=A=2", big, "-o", "/dev/null")))
 		shell.run({ "curl", "-s", "-m", "0.05", "--limit-rate", "20M", "-T", big, url .. "/edit", "-o", "/dev/null" })
-		nginx.wait("the files to go", function()
+		waiting.till("the files to go", function()
 			return left() == ""
 		end)
 		assert.equal(200, select(2, ask("/config")))

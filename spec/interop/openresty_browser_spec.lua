@@ -10,6 +10,7 @@ local shell = require "spec.support.shell"
 local skopeo = require "spec.support.skopeo"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
+local waiting = require "spec.support.waiting"
 
 local MARKUP = "<img src=x onerror=document.title='taken'>"
 local TURNED = "photo\226\128\174gpj.exe"
@@ -153,7 +154,7 @@ describe("the explorer's page", function()
 		assert.equal("download", focused())
 		page:press("Enter")
 		local made = dir:file("downloads/app-edited.tar")
-		nginx.wait("the download", function()
+		waiting.till("the download", function()
 			return shell.run({ "test", "-e", made }).status == 0
 		end)
 		local img = assert(strata.open(made))

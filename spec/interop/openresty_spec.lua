@@ -10,6 +10,7 @@ local skopeo = require "spec.support.skopeo"
 local strata = require "strata"
 local tmp = require "spec.support.tmp"
 local zeros = require "spec.support.zeros"
+local waiting = require "spec.support.waiting"
 
 local unpack = table.unpack or unpack
 
@@ -62,7 +63,7 @@ describe("the explorer in nginx", function()
 		command[#command + 1] = of.url .. "/images/" .. id .. "/edit"
 		os.execute(("(%s; echo \" $?\") >%s 2>/dev/null </dev/null &"):format(shell.join(command), out))
 		return function()
-			local answer = nginx.wait("the answer", function()
+			local answer = waiting.till("the answer", function()
 				return shell.read(out):match("^(%d+ %d+)\n$")
 			end)
 			os.remove(out)
@@ -71,7 +72,7 @@ describe("the explorer in nginx", function()
 	end
 
 	local function wait_for_maker(of)
-		nginx.wait("the job", function()
+		waiting.till("the job", function()
 			return #of:leftovers() > 0
 		end)
 		shell.run({ "sleep", "0.05" })
@@ -451,7 +452,7 @@ describe("the explorer in nginx", function()
 		end
 		assert.same({ setid = true, root_user = true, secrets = true }, rules)
 		assert.is_nil(cjson.encode(value):find("123", 1, true))
-		nginx.wait("the uploads to be closed", function() -- what is removed takes its space until then
+		waiting.till("the uploads to be closed", function() -- what is removed takes its space until then
 			for _, worker in ipairs(server:workers()) do
 				if shell.run({ "ls", "-l", ("/proc/%d/fd"):format(worker) }).stdout:find("incoming/[^\n]*%(deleted%)") then
 					return false
@@ -522,7 +523,7 @@ describe("the explorer in nginx", function()
 		local image = open(own, slow())
 		local wait = begin_edit(own, image.id, "--max-time", "0.3")
 		assert.same({ 0, 28 }, { wait() })
-		nginx.wait("the end of the job", function()
+		waiting.till("the end of the job", function()
 			return #own:leftovers() == 0
 		end)
 		assert.equal(1, #own:ask("/images").images)
@@ -555,13 +556,13 @@ describe("the explorer in nginx", function()
 		end
 		assert.same({ 409, "EBUSY", "the image is in use: another one is being made from it" }, { remove() })
 		shell.check({ "kill", "-HUP", tostring(server.pid) })
-		nginx.wait("the new worker", function()
+		waiting.till("the new worker", function()
 			return #server:workers() == 2
 		end)
 		assert.equal(409, (remove()))
 		assert.same({ 201, 0 }, { wait() })
 		assert.equal(200, (remove()))
-		nginx.wait("the old worker's end", function()
+		waiting.till("the old worker's end", function()
 			local pids = server:workers()
 			return #pids == 1 and pids[1] ~= before
 		end)
@@ -575,15 +576,15 @@ describe("the explorer in nginx", function()
 		local wait = begin_edit(own, image.id)
 		wait_for_maker(own)
 		os.execute(("curl -s -o /dev/null --limit-rate 100k -X POST -T %s %s/images </dev/null &"):format(slow(), own.url))
-		nginx.wait("the body", function()
+		waiting.till("the body", function()
 			return #own:leftovers() > 1
 		end)
 		shell.check({ "kill", "-9", tostring(worker) })
 		assert.equal(52, select(2, wait()))
-		nginx.wait("the new worker", function()
+		waiting.till("the new worker", function()
 			return own:curl({ own.url .. "/images" }).status == 200
 		end)
-		nginx.wait("the removal of what was left", function()
+		waiting.till("the removal of what was left", function()
 			return #own:leftovers() == 0
 		end)
 		assert.equal(200, select(2, own:ask("/images/" .. image.id)))

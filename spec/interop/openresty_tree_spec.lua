@@ -3,9 +3,9 @@
 local archive = require "spec.support.archive"
 local docker_archive = require "spec.support.docker_archive"
 local explorer = require "spec.support.explorer"
-local nginx = require "spec.support.nginx"
 local shell = require "spec.support.shell"
 local strata = require "strata"
+local waiting = require "spec.support.waiting"
 
 local MARKUP = "<img src=x onerror=document.title='taken'>"
 local TURNED = "photo\226\128\174gpj.exe"
@@ -387,7 +387,7 @@ describe("trees on the explorer's page", function()
 		assert.equal("9,800 paths more", one:text("#found-more"))
 		assert.equal(200, page:run("return document.querySelectorAll('.found-row').length"))
 		type_into_search("^(/[a-z0-9]+)+$|((m|o|r|e|/|0|1|2|3)*)*x$", "regex")
-		nginx.wait("an answer, or that it takes too long", function()
+		waiting.till("an answer, or that it takes too long", function()
 			return page:run([[
 				return document.querySelector('#find-problem').textContent.includes('too long')
 					|| document.querySelector('#found-title').textContent === '200,002 paths found']])

@@ -1,9 +1,10 @@
 --- A headless Chromium, driven by the WebDriver protocol.
 
 local cjson = require("cjson").new()
-local nginx = require "spec.support.nginx"
+local has_socket, http = pcall(require, "socket.http")
 local ports = require "spec.support.ports"
 local shell = require "spec.support.shell"
+local waiting = require "spec.support.waiting"
 
 local browser = {}
 
@@ -62,26 +63,34 @@ function browser.missing()
 	if not shell.which("chromium") or not shell.which("chromedriver") then
 		return "chromium or chromium-driver is not installed"
 	end
+	if not has_socket then
+		return "lua-socket is not installed"
+	end
 	return nil
 end
 
-local function request(self, method, path, value)
-	local done = shell.run({
-		"curl", "-s", "--max-time", "60", "-X", method, "-H", "Content-Type: application/json",
-		self.driver .. path,
-		value and "--data-binary" or nil,
-		value and "@-" or nil,
-		input = value and cjson.encode(value),
+-- Sends JSON to the driver, returns its answer.
+local function send(self, method, path, text)
+	local ltn12, parts = require "ltn12", {}
+	http.TIMEOUT = 60
+	local ok, status = http.request({
+		url = self.driver .. path, method = method, sink = ltn12.sink.table(parts),
+		source = text and ltn12.source.string(text),
+		headers = { ["content-type"] = "application/json", ["content-length"] = text and #text or 0 },
 	})
-	local ok, answer = pcall(cjson.decode, done.stdout)
-	if not ok then
-		error("no answer from chromedriver: " .. done.stdout, 0)
+	local answered, answer = pcall(cjson.decode, table.concat(parts))
+	if not ok or not answered then
+		error("no answer from chromedriver: " .. tostring(status) .. " " .. table.concat(parts), 0)
 	end
 	answer = answer.value
 	if type(answer) == "table" and answer.error then
 		error(answer.error .. ": " .. tostring(answer.message), 0)
 	end
 	return answer
+end
+
+local function request(self, method, path, value)
+	return send(self, method, path, value and cjson.encode(value))
 end
 
 local function call(self, method, path, value)
@@ -100,8 +109,8 @@ function browser.start(dir)
 		pipe = assert(io.popen(script, "w")),
 		downloads = dir:file("downloads"),
 	}, Session)
-	nginx.wait("chromedriver", function()
-		return shell.run({ "curl", "-s", "-f", self.driver .. "/status" }).status == 0
+	waiting.till("chromedriver", function()
+		return http.request(self.driver .. "/status") ~= nil
 	end)
 	local options = {
 		args = {
@@ -136,15 +145,8 @@ end
 function Session:run(script, ...)
 	local arguments = { ... }
 	local text = #arguments == 0 and "[]" or cjson.encode(arguments)
-	local done = shell.run({
-		"curl", "-s", "--max-time", "60", "-H", "Content-Type: application/json", "--data-binary", "@-",
-		self.driver .. "/session/" .. self.id .. "/execute/sync",
-		input = ('{"script":%s,"args":%s}'):format(cjson.encode(script), text),
-	})
-	local answer = cjson.decode(done.stdout).value
-	if type(answer) == "table" and answer.error then
-		error(answer.error .. ": " .. tostring(answer.message), 2)
-	end
+	local answer = send(self, "POST", "/session/" .. self.id .. "/execute/sync",
+		('{"script":%s,"args":%s}'):format(cjson.encode(script), text))
 	return answer ~= cjson.null and answer or nil
 end
 
@@ -152,7 +154,7 @@ end
 ---@param expression string
 ---@return any
 function Session:wait(expression)
-	return nginx.wait(expression, function()
+	return waiting.till(expression, function()
 		return self:run("return " .. expression)
 	end)
 end

@@ -4,6 +4,7 @@ local core = require "strata.core"
 local nginx = require "spec.support.nginx"
 local ports = require "spec.support.ports"
 local shell = require "spec.support.shell"
+local waiting = require "spec.support.waiting"
 
 local filter = {}
 
@@ -98,7 +99,7 @@ local function try(options)
 		directory = options.directory, cache = options.directory .. "/filtered", options = options,
 		pipe = assert(io.popen(script, "w")),
 	}, Server)
-	local ok = pcall(nginx.wait, "the gate", function()
+	local ok = pcall(waiting.till, "the gate", function()
 		local said = shell.read(log)
 		if said:find("is in use", 1, true) or said:find("^gate: ") then
 			error("it does not start")
@@ -215,7 +216,7 @@ end
 ---@param what string
 ---@param fn fun(): any
 function filter.wait(what, fn)
-	return nginx.wait(what, fn)
+	return waiting.till(what, fn)
 end
 
 filter.now = core.monotonic

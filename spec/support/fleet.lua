@@ -4,11 +4,9 @@ local redis = require "spec.support.redis"
 local shell = require "spec.support.shell"
 local socket_missing = not pcall(require, "socket")
 local tmp = require "spec.support.tmp"
+local waiting = require "spec.support.waiting"
 
 local fleet = {}
-
--- Seconds in which anything happens, on a machine that is busy with other things.
-local PATIENCE = 60
 
 ---@class spec.Fleet
 ---@field redis spec.Redis
@@ -51,23 +49,6 @@ function Fleet:env()
 	local variables = env()
 	variables.FLEET_REDIS, variables.PATH = self.redis.path, shell.PATH
 	return variables
-end
-
---- Calls a function until it gives something true, which is returned.
----@generic T
----@param what string for the message when it does not
----@param fn fun(): T
----@return T
-function fleet.wait(what, fn)
-	local deadline = os.time() + PATIENCE
-	repeat
-		local value = fn()
-		if value then
-			return value
-		end
-		shell.check({ "sleep", "0.02" })
-	until os.time() > deadline
-	error(("not within %d seconds: %s"):format(PATIENCE, what), 2)
 end
 
 --- A script of the workers.
@@ -164,7 +145,7 @@ end
 
 --- Waits until no job is left.
 function Fleet:finish()
-	fleet.wait("all jobs are done", function()
+	waiting.till("all jobs are done", function()
 		return self:length() == 0
 	end)
 end
@@ -192,7 +173,7 @@ end
 ---@param pattern string
 ---@return string
 function Worker:says(pattern)
-	return fleet.wait(pattern, function()
+	return waiting.till(pattern, function()
 		return self:log():match(pattern)
 	end)
 end
@@ -225,7 +206,7 @@ end
 --- Waits for its end.
 ---@return integer status
 function Worker:ended()
-	return fleet.wait("the worker's end", function()
+	return waiting.till("the worker's end", function()
 		return self:status()
 	end)
 end

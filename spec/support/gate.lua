@@ -7,6 +7,7 @@ local python = require "spec.support.python"
 local ports = require "spec.support.ports"
 local shell = require "spec.support.shell"
 local tmp = require "spec.support.tmp"
+local waiting = require "spec.support.waiting"
 
 local gate = {}
 
@@ -41,7 +42,7 @@ local function try(options, dir)
 	local server = setmetatable({ host = "127.0.0.1:" .. port, url = "http://127.0.0.1:" .. port, dir = dir, log = log,
 		pipe = assert(io.popen(script, "w")) }, Server)
 	local said = ""
-	pcall(nginx.wait, "the gate", function()
+	pcall(waiting.till, "the gate", function()
 		said = core.identity(log) and shell.read(log) or ""
 		return said:find("The gate listens", 1, true) or said:find("gate: ", 1, true)
 	end)

@@ -1,9 +1,9 @@
 --- The image explorer of examples/openresty, in an nginx of its own on a port of its own.
 
 local cjson = require("cjson").new()
-local core = require "strata.core"
 local ports = require "spec.support.ports"
 local shell = require "spec.support.shell"
+local waiting = require "spec.support.waiting"
 
 local nginx = {}
 
@@ -33,28 +33,6 @@ function nginx.missing()
 	return nil
 end
 
--- Seconds in which anything happens, on a machine that is busy with other things.
-local PATIENCE = 120
-
---- Waits until a function gives something true.
----@generic T
----@param what string for the message
----@param fn fun(): T?
----@return T
-function nginx.wait(what, fn)
-	local ending = core.monotonic() + PATIENCE
-	while true do
-		local value = fn()
-		if value then
-			return value
-		end
-		if core.monotonic() > ending then
-			error("waited in vain for " .. what, 2)
-		end
-		shell.run({ "sleep", "0.02" })
-	end
-end
-
 local function try(options, port)
 	local words = { "env", "PATH=" .. shell.PATH, "CI=" .. (os.getenv("CI") or "") }
 	for name, value in pairs(options.env or {}) do
@@ -79,7 +57,7 @@ local function try(options, port)
 		log = log,
 		pipe = assert(io.popen(script, "w")),
 	}, Server)
-	local ok = pcall(nginx.wait, "nginx", function()
+	local ok = pcall(waiting.till, "nginx", function()
 		if shell.read(log):find("is in use", 1, true) then
 			error("it does not start")
 		end
@@ -192,7 +170,7 @@ end
 --- Whether nothing is left in the directory of its own, as leftovers() tells; large files go a little later.
 ---@return boolean
 function Server:is_clean()
-	return (pcall(nginx.wait, "the removal of what is left", function()
+	return (pcall(waiting.till, "the removal of what is left", function()
 		return #self:leftovers() == 0
 	end))
 end
