@@ -168,17 +168,26 @@ static void zstd_all(const struct sample *s)
 	encode_all(s, STRATA_ZSTD);
 }
 
-#define FILES 4096
+#define MAX_FILES 4096
 #define FILES_IN_DIRECTORY 64
 
+/* One for 4 KiB of the sample, in whole directories, so that small samples take little time. */
+static int files_of(const struct sample *s)
+{
+	size_t directories = s->len / 4096 / FILES_IN_DIRECTORY + 1;
+	size_t most = MAX_FILES / FILES_IN_DIRECTORY;
+
+	return (int)(directories < most ? directories : most) * FILES_IN_DIRECTORY;
+}
+
 /* The calls that no program can do without which gives a file its owner, mode and time. */
-static void create_files(int tree)
+static void create_files(int tree, int files)
 {
 	static const struct timespec times[2] = {{1, 0}, {1, 0}};
 	char name[16];
 	int directory = -1;
 
-	for (int i = 0; i < FILES; i++) {
+	for (int i = 0; i < files; i++) {
 		int fd;
 
 		snprintf(name, sizeof(name), "%d", i);
@@ -197,11 +206,11 @@ static void create_files(int tree)
 	close(directory);
 }
 
-static void remove_files(int tree)
+static void remove_files(int tree, int files)
 {
 	char name[32];
 
-	for (int i = 0; i < FILES; i++) {
+	for (int i = 0; i < files; i++) {
 		snprintf(name, sizeof(name), "%d/%d", i - i % FILES_IN_DIRECTORY, i);
 		unlinkat(tree, name, 0);
 		if (i % FILES_IN_DIRECTORY == FILES_IN_DIRECTORY - 1) {
@@ -258,26 +267,27 @@ static double median(double took[ROUNDS])
 }
 
 /* Files per second. */
-static double create_speed(const char *directory)
+static double create_speed(const struct sample *s)
 {
+	int files = files_of(s);
 	char path[4096];
 	double took[ROUNDS];
 	int tree;
 
-	snprintf(path, sizeof(path), "%s/speeds.XXXXXX", directory);
+	snprintf(path, sizeof(path), "%s/speeds.XXXXXX", s->directory);
 	check(mkdtemp(path) != NULL, "the directory takes no other");
 	tree = open(path, O_DIRECTORY | O_CLOEXEC);
 	check(tree >= 0, "a directory cannot be opened");
 	for (int round = 0; round < ROUNDS; round++) {
 		double start = seconds();
 
-		create_files(tree);
+		create_files(tree, files);
 		took[round] = seconds() - start;
-		remove_files(tree);
+		remove_files(tree, files);
 	}
 	close(tree);
 	rmdir(path);
-	return FILES / median(took);
+	return files / median(took);
 }
 
 static const struct {
@@ -316,7 +326,7 @@ static void print_speeds(const struct sample *s)
 		printf("%s %.0f\n", passes[i].name,
 		       (double)s->len * passes[i].times / median(took));
 	}
-	printf("create %.0f\n", create_speed(s->directory));
+	printf("create %.0f\n", create_speed(s));
 }
 
 int main(int argc, char **argv)

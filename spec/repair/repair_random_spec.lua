@@ -19,7 +19,7 @@ local strata = require "strata"
 local tmp = require "spec.support.tmp"
 
 local CONFIG = '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":%s}}'
-local COUNT = tonumber(os.getenv("STRATA_STACKS")) or 150
+local COUNT = tonumber(os.getenv("STRATA_STACKS")) or 60
 
 -- The layers as spec.support.pack takes them.
 local function layers_of(img)
