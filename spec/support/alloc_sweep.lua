@@ -3,7 +3,7 @@
 local scenarios = require "spec.support.scenarios"
 
 -- So many requests for memory of a scenario are made to fail, of those that there are, when it has to be quick.
-local SOME = 12
+local SOME = 4
 
 local function collect()
 	collectgarbage()
