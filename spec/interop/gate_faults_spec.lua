@@ -100,7 +100,7 @@ describe("the gate", function()
 		for _, one in ipairs(waits) do
 			assert.equal(one[1], (one[4]()))
 		end
-		-- Not before: docker-registry answers 500 for a manifest that it is writing once more.
+		-- Not before: docker-registry was seen to answer 500 for a manifest while the same one was put under another tag.
 		for _, one in ipairs(waits) do
 			assert.equal(one[1] == 201 and 200 or 404, server:behind("team/" .. one[2], one[3]))
 		end

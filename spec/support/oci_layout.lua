@@ -1,7 +1,7 @@
 --- OCI image layouts written by hand, as a directory and, through GNU tar, as an archive.
 --
--- Documents are tables that a spec may change before they become blobs, or texts as they are. Compressed layers come
--- from gzip and zstd.
+-- Documents are tables that a spec may change before they become blobs, or texts as they are. Digests come
+-- from sha256sum and openssl, compressed layers from gzip and zstd.
 
 local archive = require "spec.support.docker_archive"
 local shell = require "spec.support.shell"

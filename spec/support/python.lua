@@ -1,5 +1,5 @@
---- Runs Python scripts, which are the oracles of many specs. One process of Python runs them all, so that each takes
---- a millisecond instead of a start of Python.
+--- Runs Python scripts, which are the oracles of many specs. One process of Python runs them all, so that a small
+--- one takes less than a millisecond instead of a start of Python.
 
 local cjson = require "cjson"
 local once = require "spec.support.once"
